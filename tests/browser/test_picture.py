@@ -156,7 +156,8 @@ class RingingTests(PhoneCase):
 
         def story(stage: Stage) -> None:
             alice, bob = self.come(stage)
-            for act in (self.nothing_gets_out, self.reloaded, self.another_network, self.a_page_that_does_not_come):
+            acts = (self.nothing_gets_out, self.reloaded, self.another_network, self.a_page_that_does_not_come)
+            for act in (*acts, self.a_page_without_words):
                 act(alice, bob)
                 alice.visitor.hang_up()
                 self.go_home(alice, bob)
@@ -226,6 +227,16 @@ class RingingTests(PhoneCase):
         bob.visitor.await_scene("ringing")
         bob.visitor.await_that("frames[0]?.document.body?.textContent === 'busy'")
         self.accept(alice, bob)
+
+    def a_page_without_words(self, alice: Watched, bob: Watched) -> None:
+        """Likewise where its words did not come: the browser reports that alone."""
+        bob.visitor.page.route("**/demo/words/*.json", lambda route: route.abort())
+        alice.visitor.call(self.bob.phone)
+        bob.visitor.await_scene("ringing")
+        bob.visitor.await_that("frames[0]?.document.getElementById('too-old')?.hidden === false")
+        bob.visitor.page.unroute("**/demo/words/*.json")
+        self.accept(alice, bob)
+        bob.visitor.forgive("ERR_FAILED")
 
     def a_caller_who_is_asked(self, alice: Watched, bob: Watched) -> None:
         """A caller who is still asked for the camera as Bob accepts loses nothing of what Bob's page says."""

@@ -208,7 +208,7 @@ export class CallPage {
     requestAnimationFrame(() => this.focus());
   }
 
-  // Whether something else came in place of the page, such as a proxy's error.
+  // Whether something else came in place of the page, such as a proxy's error, or the page came without its words.
   _isBroken() {
     const page = this.#frame.contentDocument;
     return page === null || (this.#isLoaded && page.documentElement.dataset.started === undefined);

@@ -32,18 +32,17 @@ let asked = 0;
  * The words to begin with.
  *
  * Where those of the language do not come the page speaks English; where that does not come either, it shows the
- * sentence that it holds itself.
- *
- * @throws {Error} they cannot be loaded
+ * sentence that it holds itself, and does not begin: this is never fulfilled, and the page is not marked as started.
  */
 export async function firstWords() {
-  const { lang } = document.documentElement;
+  const { lang, dataset } = document.documentElement;
   try {
     return await load(lang).catch(() => load("en"));
-  } catch (error) {
+  } catch {
     document.querySelector("main").hidden = true;
     document.getElementById("too-old").hidden = false;
-    throw error;
+    delete dataset.started;
+    return new Promise(() => {});
   }
 }
 
