@@ -8,7 +8,8 @@ two connections the younger one is the device's.
 a call         the later state; of two that are in one state the higher version. One that the store
                has forgotten by itself is over. A refused or unanswered end counts for nothing if
                the call was answered, unless the node had a party and told it; nor does an end for
-               a lost party, if the call goes on elsewhere, unless the node had one and told it
+               a lost party, if the call goes on elsewhere, unless the node had one and told it.
+               Whoever ended a call that was answered elsewhere since is told of the end, too
 a device       the greater generation; equal ones are one connection, which its node knows best
 its calls      a live one, then the newest
 contradiction  a device in two calls, of which it holds neither, keeps the answered one, unless it
@@ -343,11 +344,13 @@ def _later(stored: CallRecord, mine: CallRecord, is_told: bool) -> CallRecord | 
         return _ended_though_answered(stored, ended, mine.answer, version)
     if mine.end is not None and isinstance(mine.end.was, Ringing) and isinstance(stored.state, Active):
         return _ended_though_answered(mine, mine.end, stored.state, version)
+    if ended is not None:
+        return _ended_for_all(stored, mine, version)
     mine_is, stored_is = mine.age, stored.age
-    if ended is not None or mine_is < stored_is or replace(mine, due=stored.due) == stored:
+    if mine_is < stored_is or replace(mine, due=stored.due) == stored:
         return None
     if mine_is > stored_is:
-        return replace(mine, version=max(mine.version, stored.version + 1))
+        return _ended_for_all(mine, stored, version) or replace(mine, version=max(mine.version, stored.version + 1))
     return replace(min(stored, mine, key=_first_answered), version=stored.version + 1)
 
 
@@ -368,6 +371,17 @@ def _now_told(untold: CallRecord, end: Over, mine: CallRecord, is_told: bool) ->
 def _ended_though_answered(ended: CallRecord, end: Over, answer: Active, version: int) -> CallRecord:
     """The record of a call ended unanswered on one node and answered on another: over, with both parties in it."""
     return replace(ended, version=version, state=replace(end, was=answer, by=None))
+
+
+def _ended_for_all(ended: CallRecord, other: CallRecord, version: int) -> CallRecord | None:
+    """The record of a call answered on one node after a device had ended it on another: that device is to be told, too.
+
+    ``None``: it was not.
+    """
+    end, answer = ended.end, other.answer
+    if end is None or end.by is None or answer is None or answer.since <= end.at:
+        return None
+    return replace(ended, version=version, state=replace(end, by=None))
 
 
 def _first_answered(call: CallRecord) -> tuple[float, DeviceAddress, tuple[DeviceAddress, ...]]:

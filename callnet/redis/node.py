@@ -32,7 +32,7 @@ from twisted.python.failure import Failure
 
 from callnet.calls.ports import BusMessage
 from callnet.calls.reconcile import LocalState, announce
-from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Records
+from callnet.calls.records import NOTHING, CallRecord, Changes, DeviceRecord, Notice, Records, SeatNotice
 from callnet.calls.transaction import everyone
 from callnet.config.schema import CallSettings
 from callnet.errors import Unavailable, root_cause
@@ -76,6 +76,8 @@ class Announcer:
         self._deliver = deliver
         self._devices: dict[DeviceAddress, None] = {}
         self._rooms: dict[RoomId, None] = {}
+        self._in_turn: Sequence[RoomId] = ()
+        """The rooms that are being announced just now."""
         self._one_by_one = 0
         """The number of devices and rooms to announce one at a time."""
         self._apart_since = inf
@@ -107,6 +109,13 @@ class Announcer:
         """True if there is nothing left to announce."""
         return not (self._devices or self._rooms)
 
+    def reads_again(self, message: BusMessage) -> bool:
+        """Return whether a message is about a room with unannounced changes: they are merged with what is read then."""
+        if not isinstance(message, Notice | SeatNotice):
+            return False
+        room = message.call.room if isinstance(message, Notice) else message.seats.room
+        return room in self._rooms or room in self._in_turn
+
     async def announce_some(self, node: str, apart_since: float) -> None:
         """Announce a part of the rest under the given node name, and tell this node's sessions of the news in the
         store.
@@ -117,11 +126,14 @@ class Announcer:
         is_single = self._one_by_one > 0
         devices, rooms = self._take(is_single)
         self._apart_since = apart_since
+        self._in_turn = rooms
         try:
             is_done = await self._announce(node, devices, rooms)
         except BaseException:
             self._put_back(devices, rooms)
             raise
+        finally:
+            self._in_turn = ()
         self._one_by_one = max(0, self._one_by_one - 1)
         if is_done:
             return
@@ -374,6 +386,10 @@ class NodeLifecycle:
     def commit_alone(self, changes: Changes) -> None:
         """Apply changes unknown to the shared store, and announce them later."""
         self._announcer.commit_alone(changes, self._in_touch_at)
+
+    def reads_again(self, message: BusMessage) -> bool:
+        """Return whether this node must not go by a message of another one, since it is about to announce more."""
+        return self._announcer.reads_again(message)
 
     # Joining
 

@@ -82,17 +82,17 @@ class SharedBus(MemoryBus):
             if self._lifecycle is not None:
                 self._lifecycle.has_missed_something()
             return
+        member = self._lifecycle
+        apart = None if member is None or member.joined else member
         for message in messages:
-            if not self._cache.know_better(message):
-                if not (isinstance(message, Displaced) and self._has_things_to_say()):
-                    self._cache.hear(message)
-                self.deliver(message)
+            if self._cache.know_better(message) or (apart is not None and apart.reads_again(message)):
+                continue
+            # A displaced device may have unannounced changes here, above all calls.
+            if apart is None or not isinstance(message, Displaced):
+                self._cache.hear(message)
+            self.deliver(message)
         for notice in self._cache.messages_of_pages():
             self.deliver(notice)
-
-    def _has_things_to_say(self) -> bool:
-        """Return whether displaced devices may have unannounced changes here, above all calls."""
-        return self._lifecycle is not None and not self._lifecycle.joined
 
 
 @implementer(ICallStore, IPresence)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Raw
 from twisted.logger import capturedLogs, formatEvent
 
-from callnet.calls.records import Displaced
+from callnet.calls.records import Displaced, Notice
 from callnet.calls.transaction import REMEMBERED
 from callnet.config.schema import CallSettings
 from callnet.model import CloseCode, DeviceAddress, RoomId, log_name
-from callnet.redis.codec import encode
+from callnet.redis.codec import encode, encode_message
 from tests.cluster.case import ANN, CAROL, GRACE, PAD, RING_TIME, TV, Phone
 from tests.cluster.page import Page
 from tests.cluster.simulated import SimulatedCase, SimulatedNode
@@ -216,6 +217,54 @@ class CutOffTests(SimulatedCase):
         there.bus.received(encode([displaced]))
         there.wire.heal()
         await self.hears(moved, "call_refuse:refused")
+
+    async def test_heard_of_its_end_before(self) -> None:
+        """A node that hears that a call rang in vain, before it has announced that it was answered, tells the caller no
+        more than that it is over.
+        """
+        here, there, ann, tv = await self.ann_and_tv()
+        ann.calls(TV)
+        room = RoomId((await self.hears(tv, "called"))["room_id"])
+        await self.cut_off(here)
+        tv.goes()
+        tv = await self.phone(TV, here)
+        await self.hears(tv, "called")
+        tv.accepts()
+        await self.hears(ann, "call_success")
+        tv.goes()
+        tv = await self.phone(TV, there)
+        await self.hears(tv, "calling_be_hangup:no_answer")
+        here.bus.received(encode([Raw(encode_message(Notice(ANN, there.cache.records.calls[room])))]))
+        here.wire.heal()
+        await self.hears(ann, "calling_be_hangup:no_answer")
+        await self.pass_time(1)
+        self.assertEqual(["call_success", "calling_be_hangup:no_answer"], ann.told)
+        self.assertEqual(["called", "calling_be_hangup:no_answer"], tv.told)
+
+    async def test_accepted_again_after_its_end(self) -> None:
+        """A device that hung up, and then accepts the call once more at a node that is cut off, is told wherever it goes
+        from there that it is over.
+        """
+        here, there, ann, tv = await self.ann_and_tv()
+        ann.calls(TV)
+        room = (await self.hears(tv, "called"))["room_id"]
+        await self.cut_off(here)
+        tv.accepts()
+        await self.pass_time(0.2)
+        tv.hangs_up(room)
+        await self.pass_time(0.2)
+        tv.goes()
+        tv = await self.phone(TV, here)
+        await self.hears(tv, "called")
+        tv.accepts()
+        await self.hears(ann, "call_success")
+        tv.goes()
+        tv = await self.phone(TV, there)
+        here.wire.heal()
+        for phone in (ann, tv):
+            await self.hears(phone, "calling_be_hangup:hangup")
+        await self.pass_time(1)
+        self.assertEqual((2, 1), (len(ann.told), len(tv.told)))
 
     async def accepted_in_vain(self, there: SimulatedNode) -> None:
         """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store

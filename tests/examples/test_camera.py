@@ -106,11 +106,15 @@ class CameraTests(MediaCase):
         self.assertIn("refused the call", stranger.output)
 
     async def test_a_film(self) -> None:
-        """A film is sent, over and over; it is opened for a call, and closed when the call is over."""
-        film = Camera.RED.record(self.directory)
+        """A film is sent, over and over, no faster than it was taken; it is opened for a call, and closed when the call
+        is over.
+        """
+        film = Camera.RED.record(self.directory, rate=5)
         camera = await self.begin(DOOR_CAMERA=str(film))
+        called_at = time.monotonic()
         phone = self.device(self.phone, "--call", *self.door)
-        await phone.shows("media: 30 frames of the camera")
+        await phone.shows(SEEING)
+        self.assertGreater(time.monotonic() - called_at, 29 / 5)
         self.assertEqual(self.opened(camera, film), 1)
         phone.interrupt()
         await camera.says("the call is over")

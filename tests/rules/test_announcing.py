@@ -237,6 +237,14 @@ class CallTests(AnnouncingCase):
         self.assertEqual(expected, self.believed(answered, unanswered))
         self.assertEqual(expected, self.believed(unanswered, over(FIRST, ANN, TV, reason=Reason.TOO_LONG)))
 
+    def test_answered_since_its_end(self) -> None:
+        """A device that hung up, and has accepted the call on another node since, is to be told as well that it is over."""
+        stored = over(FIRST, ANN, TV, ended_by=TV)  # a second ago
+        self.assertIs(stored, self.believed(stored, active(FIRST, ANN, TV)))
+        answered = active(FIRST, ANN, TV, answered_at=NOW - 0.5)
+        self.assertEqual(over(FIRST, ANN, TV, version=4), self.believed(stored, answered))
+        self.assertEqual(over(FIRST, ANN, TV, version=4), self.believed(answered, stored))
+
     def ended_here(self, reason: Reason, ended_by: DeviceAddress | None = None) -> CallRecord:
         """A call of a node that had neither caller nor callee, but another device that was rung."""
         return over(FIRST, ANN, PAD, version=4, reason=reason, ended_by=ended_by, answered_at=None)

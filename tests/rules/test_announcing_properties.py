@@ -7,6 +7,7 @@ from typing import Final
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from callnet.calls import events
@@ -139,7 +140,7 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
     write(known, changes)
     for call in filter(is_over, before.calls.values()):
         now_is = known.calls[call.room]
-        assert now_is is call or (
+        assert now_is is call or is_told_to_all(call, now_is) or (
             call.callee is None and (now_is.callee is not None or (call.end is not None and call.end.untold))
         )
         assert is_over(now_is) or (call.end is not None and call.end.untold)
@@ -153,6 +154,12 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
 def is_over(call: CallRecord) -> bool:
     """True if a call is over."""
     return call.end is not None
+
+
+def is_told_to_all(call: CallRecord, now_is: CallRecord) -> bool:
+    """True if nothing has changed but that the device that ended the call is to be told of that as well."""
+    assert call.end is not None
+    return call.end.by is not None and now_is.state == replace(call.end, by=None)
 
 
 def told_caller(mine: LocalState, call: CallRecord) -> bool:
