@@ -17,6 +17,7 @@ from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import NOTHING_HEARD, Heard, Session, log_unless_unavailable
 from callnet.calls.switchboard import nothing
+from callnet.calls.telling import ending_reason
 from callnet.calls.transaction import can_be_held, first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
@@ -106,6 +107,11 @@ class ExtendedSession(Session):
         self._others.pop(room, None)
         self._go_on()
 
+    def _late_answer(self, frame: base.CalledSuccess | base.CalledRefuse, late: TooLate | NotYours | None) -> None:
+        super()._late_answer(frame, late)
+        if isinstance(frame, base.CalledSuccess) and frame.hold:
+            self._go_on()  # the notice that the new call is over may have been faster than the answer
+
     def _take_signal(self, frame: v2.Signal) -> None:
         if v2.is_deep(bytes(frame.data)):
             self._refuse(frame, f"data is nested more than {v2.DEEPEST} levels deep")
@@ -152,13 +158,17 @@ class ExtendedSession(Session):
         self._rang_before = None
         room = self._aliases.get(frame.room_id, frame.room_id)
         reply = await self._rooms.pull(self, room)
-        if isinstance(reply, Accepted):
-            room = self._aliases.get(reply.room, reply.room)
-            self._others[room] = _Other(reply.callee)
-            self._heard.pop(room, None)  # it may have left the call before
-            self.answered(reply, self._rooms.known.calls.get(room), frame.id)
-        else:
+        if not isinstance(reply, Accepted):
             self._not_done(reply, frame)
+            return
+        room = self._aliases.get(reply.room, reply.room)
+        call = self._rooms.known.calls.get(room)
+        if call is not None and self.address not in call.parties:  # the notice of that was faster than the answer
+            self._tell_over(frame, ending_reason(call, self.address))
+            return
+        self._others[room] = _Other(reply.callee)
+        self._heard.pop(room, None)  # it may have left the call before
+        self.answered(reply, call, frame.id)
 
     def _fail_pull(self, failure: Failure, frame: v2.Pull) -> None:
         log_unless_unavailable(failure)

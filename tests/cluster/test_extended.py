@@ -97,6 +97,20 @@ class ExtendedTests(ExtendedCase):
         ann.hangs_up(room)
         await self.hears(tv, "calling_be_hangup:hangup")
 
+    async def test_ended_before_the_answer(self) -> None:
+        """If the call that it takes over ends before its node has heard that it has it, it is told of the end alone."""
+        ann, tv = await self.two()
+        room = await self.talk(ann, tv)
+        apart = await self.start()
+        pad = await self.phone(PAD, apart, extended=True)
+        apart.wire.answers_after = 0.5
+        pad.says(type="pull", room_id=room, id="p")
+        await self.hears(tv, "calling_be_hangup:moved")
+        ann.hangs_up(room)
+        await self.until(lambda: pad.frames[-1].get("id") == "p")
+        self.assertEqual("hangup", (await self.hears(pad, "calling_be_hangup:hangup"))["reason"])
+        self.assertNotIn("call_success", pad.told)
+
     async def test_welcome(self) -> None:
         """A device that reconnects to another node is shown the call that it is in."""
         ann, tv = await self.two()

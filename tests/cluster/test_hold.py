@@ -63,6 +63,19 @@ class HoldTests(ExtendedCase):
         tv.accepts()
         await self.hears(ann, "calling_be_hangup:replaced")
 
+    async def test_ended_before_the_answer(self) -> None:
+        """If the second call ends before its node has heard that the first one is held, it goes on with that."""
+        ann, carol, tv = await self.begin()
+        carol.calls(TV)
+        await self.hears(tv, "called")
+        self.there.wire.answers_after = 0.5
+        second = self.accepts_and_holds(tv)
+        await self.hears(carol, "call_success")
+        carol.hangs_up(second)
+        await self.hears(tv, "calling_be_hangup:hangup")
+        await self.peer_state(ann, "held")
+        await self.peer_state(ann, "resumed")
+
     async def test_moved(self) -> None:
         """It hears that its held call was taken over, though it has connected since that began."""
         ann, carol, tv = await self.begin()
