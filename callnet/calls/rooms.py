@@ -321,6 +321,8 @@ class RoomManager:
             else:
                 told = self._retries.pause(left)
                 told.addCallbacks(self._tell_offline, _log_unless_unavailable, (session, offline))
+        elif isinstance(reply, Accepted):
+            session.joined(reply, asked)
         else:
             session.answered(reply, None, asked)
 

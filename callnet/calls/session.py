@@ -22,7 +22,7 @@ from callnet.calls.transaction import KNOWN_AFTER, OLD_END_AFTER
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base
 from callnet.frames.decode import BASE, BadFrame, Grammar, error_frame
-from callnet.model import CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, phone_of_link
+from callnet.model import Accepted, CloseCode, DeviceAddress, Failed, Outcome, Reason, RoomId, is_guest, phone_of_link
 from callnet.util.deferreds import logged_unless_unavailable
 from callnet.util.logger import Logger
 
@@ -272,6 +272,17 @@ class Session:
         if self._written and message.to_phone == self._phone_of(self._written):
             message = replace(message, to_phone=self._written)
         self._peer.send(self._encode(replace(message, id=asked) if asked else message))
+
+    def joined(self, outcome: Accepted, asked: str) -> None:
+        """Report that the device is in a call by a request of its own, and any change since then: the notice of that may
+        have been faster than the answer to the request.
+        """
+        room = self._aliases.get(outcome.room, outcome.room)
+        self._heard.pop(room, None)  # it may have left the call before
+        self.answered(outcome, None, asked)
+        call = self._rooms.known.calls.get(room)
+        if call is not None:
+            self.deliver(call)
 
     def tell_offline(self) -> None:
         """Report that the callee of the device's last call is offline, if it is to be told."""

@@ -17,7 +17,6 @@ from callnet.calls.records import Active, CallRecord, Ringing
 from callnet.calls.rooms import RoomManager
 from callnet.calls.session import NOTHING_HEARD, Heard, Session, log_unless_unavailable
 from callnet.calls.switchboard import nothing
-from callnet.calls.telling import ending_reason
 from callnet.calls.transaction import can_be_held, first_party, other_party
 from callnet.calls.transitions import NotYours, TooLate
 from callnet.frames import base, v2
@@ -110,7 +109,7 @@ class ExtendedSession(Session):
     def _late_answer(self, frame: base.CalledSuccess | base.CalledRefuse, late: TooLate | NotYours | None) -> None:
         super()._late_answer(frame, late)
         if isinstance(frame, base.CalledSuccess) and frame.hold:
-            self._go_on()  # the notice that the new call is over may have been faster than the answer
+            self._go_on()  # the notice that the present call is over may have been faster than the answer
 
     def _take_signal(self, frame: v2.Signal) -> None:
         if v2.is_deep(bytes(frame.data)):
@@ -122,8 +121,12 @@ class ExtendedSession(Session):
     def _take_resume(self, frame: v2.Resume) -> None:
         if self._may_change_call(frame):
             room = self._aliases.get(frame.room_id, frame.room_id)
-            then = partial(self._not_done, frame=frame)
+            then = partial(self._resumed, frame)
             self._rooms.in_turn(self.address, self._rooms.resume, self, room, then, is_patient=True)
+
+    def _resumed(self, frame: v2.Resume, why: TooLate | NotYours | None) -> None:
+        self._not_done(why, frame)
+        self._go_on()  # likewise
 
     def _take_pull(self, frame: v2.Pull) -> None:
         if not self._may_pull:
@@ -158,17 +161,11 @@ class ExtendedSession(Session):
         self._rang_before = None
         room = self._aliases.get(frame.room_id, frame.room_id)
         reply = await self._rooms.pull(self, room)
-        if not isinstance(reply, Accepted):
+        if isinstance(reply, Accepted):
+            self._others[self._aliases.get(reply.room, reply.room)] = _Other(reply.callee)
+            self.joined(reply, frame.id)
+        else:
             self._not_done(reply, frame)
-            return
-        room = self._aliases.get(reply.room, reply.room)
-        call = self._rooms.known.calls.get(room)
-        if call is not None and self.address not in call.parties:  # the notice of that was faster than the answer
-            self._tell_over(frame, ending_reason(call, self.address))
-            return
-        self._others[room] = _Other(reply.callee)
-        self._heard.pop(room, None)  # it may have left the call before
-        self.answered(reply, call, frame.id)
 
     def _fail_pull(self, failure: Failure, frame: v2.Pull) -> None:
         log_unless_unavailable(failure)

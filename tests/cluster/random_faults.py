@@ -40,6 +40,8 @@ QUIET: Final = 30.0
 """Seconds after which everybody must know."""
 MINUTES: Final = 300.0
 """Seconds by which clocks of nodes differ at most."""
+ANSWERS_AFTER: Final = (0.0, 0.005, 0.02, 0.1)
+"""Seconds after which a node has the answer of Redis; messages are faster."""
 
 
 class Socket(Phone):
@@ -312,7 +314,8 @@ class Crowd:
         self._add_nodes(NODES)
 
     def _add_nodes(self, count: int) -> None:
-        self.world.start(count, lambda: self._random.uniform(0, MINUTES))
+        for node in self.world.start(count, lambda: self._random.uniform(0, MINUTES)):
+            node.wire.answers_after = self._random.choice(ANSWERS_AFTER)
 
     def run(self) -> list[str]:
         """Let it all happen. Returns the faults in the end, a line for each device."""

@@ -64,7 +64,18 @@ class HoldTests(ExtendedCase):
         await self.hears(ann, "calling_be_hangup:replaced")
 
     async def test_ended_before_the_answer(self) -> None:
-        """If the second call ends before its node has heard that the first one is held, it goes on with that."""
+        """If the present call ends before its node has heard that the other one is held, it goes on with that."""
+        ann, carol, tv = await self.begin()
+        await self.holds(ann, carol, tv)
+        self.there.wire.answers_after = 0.5
+        tv.says(type="resume", room_id=self.first)
+        await self.peer_state(ann, "resumed")
+        ann.hangs_up(self.first)
+        await self.peer_state(carol, "held")
+        await self.peer_state(carol, "resumed")
+
+    async def test_second_ended_before_the_answer(self) -> None:
+        """... a new second call, too."""
         ann, carol, tv = await self.begin()
         carol.calls(TV)
         await self.hears(tv, "called")

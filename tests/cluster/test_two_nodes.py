@@ -136,6 +136,20 @@ class TwoNodesTests(ClusterCase, PatientNodes):
 class InTimeTests(SimulatedCase):
     """Calls that end by themselves, in simulated time."""
 
+    async def test_glare_that_ended(self) -> None:
+        """If the other one hangs up before the node of the second caller knows that it has accepted, that is told of the
+        end last.
+        """
+        here, there = await self.start(), await self.start()
+        ann, tv = await self.phone(ANN, here), await self.phone(TV, there)
+        ann.calls(TV)
+        await self.hears(tv, "called")
+        there.wire.answers_after = 0.5
+        tv.calls(ANN)
+        ann.hangs_up((await self.hears(ann, "call_success"))["room_id"])
+        await self.hears(tv, "call_success")
+        self.assertEqual(["call_success", "calling_be_hangup:hangup"], tv.told[-2:])
+
     async def test_no_answer(self) -> None:
         """A ring that nobody answers ends for both."""
         *_, ann, tv = await self.ann_and_tv()
