@@ -328,8 +328,12 @@ export class Calls {
     if (this.#ended.has(frame.room_id)) {
       this._tellEnd(true, peer, frame.room_id);
     } else if (known !== null) {
-      // It has not heard that this device accepted.
-      if (known.isIncoming && known.state === "active") this._tellAccept(known);
+      if (!known.isIncoming || known.state !== "active") return;
+      this._tellAccept(known); // it has not heard that this device accepted
+      this._stopClock(known);
+      const wasForgotten = known.isForgotten;
+      known.isForgotten = false;
+      if (wasForgotten) this._note(known);
     } else if (this.#canWait && present?.state === "active") {
       if (this.#second !== null) this._end(this.#second, "over");
       this._beRung(this._add("incoming", peer), frame);

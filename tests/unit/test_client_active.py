@@ -198,6 +198,19 @@ class WelcomeTests(CallsCase):
         self.clock.advance(DOUBT)
         self.assertFalse(call.is_forgotten)
 
+    def test_rung_after_a_doubt(self) -> None:
+        """... nor if that was doubted until it rings, whether the doubt is over or not."""
+        call = self.rung()
+        call.accept()
+        for doubted in (DOUBT / 2, DOUBT):
+            self.calls.welcomed(None)
+            self.clock.advance(doubted)
+            self.take_sent()
+            self.ring()
+            self.assertEqual(["called_success"], [frame["type"] for frame in self.take_sent()])
+            self.clock.advance(DOUBT)
+            self.assertEqual(("active", False), (call.state, call.is_forgotten))
+
     def test_ended_before(self) -> None:
         """A server that was apart may name a call whose end another one has told: it is told of that."""
         call = self.place()
