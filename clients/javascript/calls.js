@@ -407,7 +407,7 @@ export class Calls {
    * @private @param {Frame} answer
    */
   _isOld({ type, room_id, to_phone }) {
-    if (type !== "call_refuse" && type !== "call_failed") return false;
+    if (type !== "call_refuse" && type !== "call_failed") return this._isOver(room_id);
     return this.#ended.wasTold(room_id) || (this.#isNamed && to_phone !== "");
   }
 

@@ -106,6 +106,7 @@ class WelcomeTests(CallsCase):
     def test_answered_by_one_of_several(self) -> None:
         """The room of a call that rang several devices may change with the answer, to the accepting device's."""
         for is_told_later in (False, True):
+            self.setUp()
             call = self.place()
             self.answer("call_ringing", room_id=ROOM)
             if is_told_later:
@@ -115,7 +116,6 @@ class WelcomeTests(CallsCase):
                 self.calls.welcomed(view("outgoing", "active", ROOM_2))
             self.assertIs(call, self.present())
             self.assertEqual(("active", ROOM_2), (call.state, call.room_id))
-            call.hang_up()
 
     def test_begun_anew(self) -> None:
         """A restarted client is in the call of the server."""
@@ -223,6 +223,17 @@ class WelcomeTests(CallsCase):
                 self.calls.welcomed(view("outgoing", state, room))
                 self.answer("call_success", room_id=room)
                 self.assertEqual(([hang_up(room)] * 2, None), (self.take_sent(), self.calls.present))
+
+    def test_answered_again(self) -> None:
+        """The repeated answer to a call that it has ended is not that to its next call to the same device."""
+        self.active().hang_up()
+        call = self.place()
+        self.take_sent()
+        for kind in ("call_ringing", "call_success"):
+            self.hear(kind, to_phone=FRIEND.phone, to_device_id=FRIEND.device_id, room_id=ROOM)
+        self.assertEqual(("calling", [hang_up(ROOM)]), (call.state, self.take_sent()))
+        self.answer("call_success", room_id=ROOM_2, id=self.request_id)
+        self.assertEqual(("active", ROOM_2), (call.state, call.room_id))
 
     def test_taken_back(self) -> None:
         """... but not by a call that it has taken over again since."""

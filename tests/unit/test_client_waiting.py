@@ -129,6 +129,7 @@ class FirstCallTests(WaitingCase):
     def test_ends(self) -> None:
         """Whoever ends it, the second is the present one, and goes on ringing for its time."""
         for ends in (Call.hang_up, lambda _: self.hear("calling_be_hangup", room_id=ROOM)):
+            self.setUp()
             first, second = self.both()
             self.clock.advance(10)
             ends(first)

@@ -400,7 +400,7 @@ class Calls:
         address that it cannot accept, and perhaps no id.
         """
         if answer.type not in ("call_refuse", "call_failed"):
-            return False
+            return self._is_over(answer.room_id)
         return self._ended.was_told(answer.room_id) or (self._is_named and answer.address("to").phone != "")
 
     # The states of a call
