@@ -274,8 +274,8 @@ class Session:
         self._peer.send(self._encode(replace(message, id=asked) if asked else message))
 
     def joined(self, outcome: Accepted, asked: str) -> None:
-        """Report that the device is in a call by a request of its own, and any change since then: the notice of that may
-        have been faster than the answer to the request.
+        """Report that the device is in a call by a request of its own, and any change since then: its notice may have
+        been faster than the answer to the request.
         """
         room = self._aliases.get(outcome.room, outcome.room)
         self._heard.pop(room, None)  # it may have left the call before

@@ -7,7 +7,7 @@ Its settings come by the environment:
     DOOR_PHONE            the number of the camera
     DOOR_CREDENTIALS      the file with its secret (README.md), in which it also keeps its token
     DOOR_CAMERA           a camera of V4L2, such as /dev/video0, or a film; without it, a test picture and a tone
-    DOOR_SOUND            a microphone of ALSA, such as "default", if there is one
+    DOOR_SOUND            a microphone of ALSA, such as "default", if there is one beside the camera
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from callnet_client import (
     ClientError,
     Credentials,
     Device,
+    DeviceAddress,
     Event,
     Server,
     StateEvent,
@@ -43,7 +44,7 @@ from callnet_client import (
 )
 from callnet_client.media.peer import AiortcPeer
 from callnet_client.media.reception import Reception
-from callnet_client.media.studio import PatternStudio, PausingStudio, look_of
+from callnet_client.media.studio import FileStudio, NoMedia, PatternStudio, PausingStudio, Studio, look_of
 from callnet_client.media.visit import Visit, seat_key
 from callnet_client.notes import State
 from callnet_client.room import RoomSocket
@@ -58,12 +59,13 @@ class Eye:
     :raises OSError: likewise.
     """
 
+    has_picture = True
+
     def __init__(self, camera: str, sound: str | None) -> None:
         self._relay = MediaRelay()  # a new connection gets the tracks of the one before it
-        is_film = not camera.startswith("/dev/")
-        seen = MediaPlayer(camera, loop=True) if is_film else MediaPlayer(camera, "v4l2", {"framerate": "30"})
-        self._sources = seen.audio if sound is None else MediaPlayer(sound, "alsa").audio, seen.video
-        self.has_sound, self.has_picture = (source is not None for source in self._sources)
+        picture = MediaPlayer(camera, "v4l2", {"framerate": "30"}).video
+        self._sources = MediaPlayer(sound, "alsa").audio if sound else None, picture
+        self.has_sound = bool(sound)
 
     def tracks(self) -> Sequence[MediaStreamTrack | None]:
         """Sound, the camera's picture, and a screen's, which there is not, for one connection."""
@@ -123,13 +125,11 @@ class Door:
         self._call = call
         server, address = self._device.account.server, self._device.account.address
         try:
-            if camera := os.environ.get("DOOR_CAMERA"):
-                self._eye = Eye(camera, os.environ.get("DOOR_SOUND"))
-        except (FFmpegError, OSError) as error:
+            studio = PausingStudio(self._open(address), lambda: call.is_on_hold)
+        except (FFmpegError, OSError, NoMedia) as error:
             say(f"there is no picture: {error}")
             call.hang_up()
             return
-        studio = PausingStudio(self._eye or PatternStudio(look_of(address)), lambda: call.is_on_hold)
         self._visit = Visit(
             partial(RoomSocket, server.site, reactor=server.reactor, trust=server.trust),
             lambda connection, ice_servers: AiortcPeer(connection, ice_servers, studio, Reception(say, None)),
@@ -138,6 +138,15 @@ class Door:
             say,
             server.reactor,
         )
+
+    def _open(self, address: DeviceAddress) -> Studio:
+        camera = os.environ.get("DOOR_CAMERA")
+        if not camera:
+            return PatternStudio(look_of(address))
+        if not camera.startswith("/dev/"):
+            return FileStudio(Path(camera))
+        self._eye = Eye(camera, os.environ.get("DOOR_SOUND"))
+        return self._eye
 
 
 def device_at(reactor: Any) -> Device:

@@ -219,8 +219,8 @@ class CutOffTests(SimulatedCase):
         await self.hears(moved, "call_refuse:refused")
 
     async def test_heard_of_its_end_before(self) -> None:
-        """A node that hears that a call rang in vain, before it has announced that it was answered, tells the caller no
-        more than that it is over.
+        """A node that hears that a call ended unanswered, before it has announced the answer, tells the caller that
+        the call is over, and nothing else.
         """
         here, there, ann, tv = await self.ann_and_tv()
         ann.calls(TV)
@@ -242,8 +242,8 @@ class CutOffTests(SimulatedCase):
         self.assertEqual(["called", "calling_be_hangup:no_answer"], tv.told)
 
     async def test_accepted_again_after_its_end(self) -> None:
-        """A device that hung up, and then accepts the call once more at a node that is cut off, is told wherever it goes
-        from there that it is over.
+        """A device that hung up, and then accepts the call once more at a node that is cut off, is told wherever it is
+        next that it is over.
         """
         here, there, ann, tv = await self.ann_and_tv()
         ann.calls(TV)

@@ -137,8 +137,8 @@ class InTimeTests(SimulatedCase):
     """Calls that end by themselves, in simulated time."""
 
     async def test_glare_that_ended(self) -> None:
-        """If the other one hangs up before the node of the second caller knows that it has accepted, that is told of the
-        end last.
+        """If the other one hangs up before the node of the second caller knows that it has accepted, the end is told
+        last.
         """
         here, there = await self.start(), await self.start()
         ann, tv = await self.phone(ANN, here), await self.phone(TV, there)

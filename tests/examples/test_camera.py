@@ -7,10 +7,12 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 
 from callnet.accounts.validation import secret_hash
@@ -21,7 +23,7 @@ from callnet.storage.preferences import SettingsChange, change
 from harness.daemon import staying_listeners
 from harness.forked_program import forked_program
 from tests.browser.camera import Camera
-from tests.examples.programs import EXAMPLES, Script
+from tests.examples.programs import EXAMPLES, PATIENCE, Script, reactor
 from tests.integration.test_device_command import PHONE
 from tests.integration.test_device_media import SEEING, MediaCase
 from tests.support.daemon import Daemon
@@ -115,10 +117,10 @@ class CameraTests(MediaCase):
         phone = self.device(self.phone, "--call", *self.door)
         await phone.shows(SEEING)
         self.assertGreater(time.monotonic() - called_at, 29 / 5)
-        self.assertEqual(self.opened(camera, film), 1)
+        await self.until(lambda: self.has_open(camera, film))
         phone.interrupt()
         await camera.says("the call is over")
-        self.assertEqual(self.opened(camera, film), 0)
+        await self.until(lambda: not self.has_open(camera, film))
 
     async def test_no_camera(self) -> None:
         """Without a camera where one should be the call is ended, and the next one is tried."""
@@ -141,7 +143,7 @@ class CameraTests(MediaCase):
         self.daemon.kill()
         await self.daemon.start()
         await camera.says("the call is over")
-        self.assertEqual(self.opened(camera, film), 0)
+        await self.until(lambda: not self.has_open(camera, film))
         await phone.shows("media: the other side has hung up")
 
     async def test_a_new_start(self) -> None:
@@ -154,10 +156,17 @@ class CameraTests(MediaCase):
         await self.start()
         await phone.shows(f"(?s){SEEING}.*{SEEING}")
 
-    def opened(self, camera: Script, file: Path) -> int:
-        """The number of times that a program has a file open."""
-        found = 0
+    def has_open(self, camera: Script, file: Path) -> bool:
+        """True if a program has a file open."""
         for descriptor in Path(f"/proc/{camera.pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
-                found += os.readlink(descriptor) == str(file)
-        return found
+                if os.readlink(descriptor) == str(file):
+                    return True
+        return False
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so: a film is closed for a moment before it begins again, and soon after a call."""
+        until = reactor.seconds() + PATIENCE
+        while not condition():
+            self.assertLess(reactor.seconds(), until, "this takes too long")
+            await deferLater(reactor, 0.01)

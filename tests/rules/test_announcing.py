@@ -238,7 +238,7 @@ class CallTests(AnnouncingCase):
         self.assertEqual(expected, self.believed(unanswered, over(FIRST, ANN, TV, reason=Reason.TOO_LONG)))
 
     def test_answered_since_its_end(self) -> None:
-        """A device that hung up, and has accepted the call on another node since, is to be told as well that it is over."""
+        """A device that hung up, and has accepted the call on another node since, is to be told of its end, too."""
         stored = over(FIRST, ANN, TV, ended_by=TV)  # a second ago
         self.assertIs(stored, self.believed(stored, active(FIRST, ANN, TV)))
         answered = active(FIRST, ANN, TV, answered_at=NOW - 0.5)

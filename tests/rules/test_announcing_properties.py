@@ -140,8 +140,10 @@ def comes_back(store: Story, node: Story, name: str, now: float, complete: bool 
     write(known, changes)
     for call in filter(is_over, before.calls.values()):
         now_is = known.calls[call.room]
-        assert now_is is call or is_told_to_all(call, now_is) or (
-            call.callee is None and (now_is.callee is not None or (call.end is not None and call.end.untold))
+        assert (
+            now_is is call
+            or is_told_to_all(call, now_is)
+            or (call.callee is None and (now_is.callee is not None or (call.end is not None and call.end.untold)))
         )
         assert is_over(now_is) or (call.end is not None and call.end.untold)
     for call in filter(is_over, mine.calls):

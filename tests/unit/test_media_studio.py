@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
@@ -20,12 +23,23 @@ from tests.browser.camera import FRAMES, Camera
 from tests.support.webm import pictures, pitch
 
 TV = DeviceAddress("13651884967", "tv")
+PATIENCE: Final = 60.0
+"""Seconds that a file may take to be closed on a busy machine."""
 
 
 async def frames_of(track: MediaStreamTrack | None, count: int) -> list[Any]:
     """The next frames of a track."""
     assert track is not None
     return [await track.recv() for _ in range(count)]
+
+
+def open_files() -> list[str]:
+    """The paths of the files that this process has open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            found.append(os.readlink(descriptor))
+    return found
 
 
 class StudioCase(SynchronousTestCase):
@@ -120,6 +134,31 @@ class StudioTests(StudioCase):
             self.assertEqual(bytes(seen[0].planes[0]), bytes(seen[FRAMES].planes[0]))
 
         asyncio.run(story())
+
+    def test_stopped(self) -> None:
+        """A track that is stopped ends, and closes its file, though a frame is being read; a second time is nothing."""
+        film = Camera.RED.record(self.directory)
+        tracks = []
+
+        async def story(pause: float) -> None:
+            _sound, picture, _screen = FileStudio(film).tracks()
+            assert picture is not None
+            tracks.append(picture)
+            await picture.recv()
+            reading = asyncio.ensure_future(picture.recv())
+            await asyncio.sleep(pause)
+            picture.stop()
+            picture.stop()
+            await reading
+            with self.assertRaises(MediaStreamError):
+                await picture.recv()
+
+        for pause in (0.0, 0.05):
+            asyncio.run(story(pause))
+            until = time.monotonic() + PATIENCE
+            while str(film) in open_files():
+                self.assertLess(time.monotonic(), until)
+                time.sleep(0.01)
 
     def test_file_with_sound(self) -> None:
         """A recording can be sent, sound and all."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from math import cos, pi, sin
 from pathlib import Path
@@ -156,15 +157,17 @@ class _PausingTrack(MediaStreamTrack):
 
 TimedFrame: TypeAlias = tuple[float, AudioFrame | VideoFrame]
 """A frame, and its time in seconds from the beginning."""
+Frames: TypeAlias = Generator[TimedFrame, None, None]
 
 
 class _Track(MediaStreamTrack):
-    """A track of frames at their times. They are made in a thread."""
+    """A track of frames at their times. They are made in a thread of its own."""
 
-    def __init__(self, kind: str, begin: Callable[[], Iterator[TimedFrame]]) -> None:
+    def __init__(self, kind: str, begin: Callable[[], Frames]) -> None:
         super().__init__()
         self.kind = kind
         self._frames = begin()
+        self._maker = ThreadPoolExecutor(1)
         self._began: float | None = None
 
     async def recv(self) -> AudioFrame | VideoFrame:
@@ -172,7 +175,7 @@ class _Track(MediaStreamTrack):
         loop = asyncio.get_running_loop()
         if self.readyState != "live":
             raise MediaStreamError
-        found = await loop.run_in_executor(None, next, self._frames, None)
+        found = await loop.run_in_executor(self._maker, next, self._frames, None)
         if found is None:
             self.stop()
             raise MediaStreamError
@@ -182,8 +185,15 @@ class _Track(MediaStreamTrack):
         await asyncio.sleep(self._began + time - loop.time())
         return frame
 
+    def stop(self) -> None:
+        """Stop it, and close its file as soon as no frame is being read."""
+        if self.readyState == "live":
+            self._maker.submit(self._frames.close)
+            self._maker.shutdown(wait=False)
+        super().stop()
 
-def _picture(look: Look) -> Iterator[TimedFrame]:
+
+def _picture(look: Look) -> Frames:
     number = 0
     while True:
         frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
@@ -197,7 +207,7 @@ def _picture(look: Look) -> Iterator[TimedFrame]:
         number += 1
 
 
-def _tone(look: Look) -> Iterator[TimedFrame]:
+def _tone(look: Look) -> Frames:
     wave = [round(_VOLUME * sin(2 * pi * look.pitch * n / SAMPLE_RATE)) for n in range(SAMPLES)]
     samples = array("h", (sample for sample in wave for _channel in range(2))).tobytes()
     number = 0
@@ -210,7 +220,7 @@ def _tone(look: Look) -> Iterator[TimedFrame]:
         number += 1
 
 
-def _forever(path: Path, read: Callable[[InputContainer], Iterator[TimedFrame]]) -> Iterator[TimedFrame]:
+def _forever(path: Path, read: Callable[[InputContainer], Frames]) -> Frames:
     """The frames of a file in a loop; it ends if the file has none."""
     begins = last = 0.0
     while True:
@@ -228,14 +238,14 @@ def _forever(path: Path, read: Callable[[InputContainer], Iterator[TimedFrame]])
         begins = max(begins + length, last)
 
 
-def _pictures_of(container: InputContainer) -> Iterator[TimedFrame]:
+def _pictures_of(container: InputContainer) -> Frames:
     stream = container.streams.video[0]
     step = 1 / float(stream.average_rate or RATE)
     for number, frame in enumerate(container.decode(stream)):
         yield number * step if frame.time is None else frame.time, frame
 
 
-def _sound_of(container: InputContainer) -> Iterator[TimedFrame]:
+def _sound_of(container: InputContainer) -> Frames:
     resampler = AudioResampler("s16", "stereo", SAMPLE_RATE, frame_size=SAMPLES)
     number = 0
     for frame in container.decode(container.streams.audio[0]):
