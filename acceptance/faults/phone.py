@@ -211,6 +211,9 @@ class Phone(Line):
             self.rings.pop(room, None)
             self.books.succeeded(attempt, callee, room, at)
             self._enter(room, callee, at)
+        elif room in self.rings:  # accepted by calling, which the node that it went to hears only now
+            self._stop(room, "accepted", at)
+            self._enter(room, callee, at)
         elif attempt.withdrawal is None and attempt.answer is not None and attempt.answer.kind != "call_success":
             what = f"is given {callee} in {room} after it was told {attempt.answer.kind} {attempt.answer.reason}"
             self._told_otherwise("given late", attempt.answer, at, what)

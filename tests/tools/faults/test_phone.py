@@ -94,3 +94,24 @@ class GivenTests(SynchronousTestCase):
         said = [frame for frame in self.phone.said if frame["type"] == "calling_hangup"]
         self.assertEqual(said[-1]["room_id"], ROOM)
         self.assertEqual(self.phone.books.sights, [])
+
+
+class AcceptedByCallingTests(SynchronousTestCase):
+    """A device that is rung calls back, and goes to a node that has not heard of that."""
+
+    def test_rung_again(self) -> None:
+        """It rings there, until it is told once more that it is in the call."""
+        phone = Recorded()
+        other = phone.books.place(OTHER, ME, 0.0)
+        called = {"type": "called", "from_phone": OTHER.phone, "from_device_id": OTHER.device_id, "room_id": ROOM}
+        success = {"type": "call_success", "to_phone": OTHER.phone, "to_device_id": OTHER.device_id, "room_id": ROOM}
+        phone.hear(called)
+        phone.call(OTHER)
+        phone.hear(success)
+        phone.connections += 1
+        phone.hear(called)
+        self.assertEqual(([ROOM], None), (list(phone.rings), phone.room))
+        phone.hear(success)
+        self.assertEqual(([], ROOM), (list(phone.rings), phone.room))
+        self.assertEqual(["accepted"] * 2, [ring.how for ring in other.stories[0].rings])
+        self.assertEqual([], phone.books.sights)
