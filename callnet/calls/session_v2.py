@@ -126,7 +126,7 @@ class ExtendedSession(Session):
 
     def _resumed(self, frame: v2.Resume, why: TooLate | NotYours | None) -> None:
         self._not_done(why, frame)
-        self._go_on()  # likewise
+        self._go_on()  # the present call may be over already, as above
 
     def _take_pull(self, frame: v2.Pull) -> None:
         if not self._may_pull:

@@ -331,9 +331,10 @@ export class Calls {
       if (!known.isIncoming || known.state !== "active") return;
       this._tellAccept(known); // it has not heard that this device accepted
       this._stopClock(known);
-      const wasForgotten = known.isForgotten;
-      known.isForgotten = false;
-      if (wasForgotten) this._note(known);
+      if (known.isForgotten) {
+        known.isForgotten = false;
+        this._note(known);
+      }
     } else if (this.#canWait && present?.state === "active") {
       if (this.#second !== null) this._end(this.#second, "over");
       this._beRung(this._add("incoming", peer), frame);

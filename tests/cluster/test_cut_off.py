@@ -227,11 +227,7 @@ class CutOffTests(SimulatedCase):
         room = RoomId((await self.hears(tv, "called"))["room_id"])
         await self.cut_off(here)
         tv.goes()
-        tv = await self.phone(TV, here)
-        await self.hears(tv, "called")
-        tv.accepts()
-        await self.hears(ann, "call_success")
-        tv.goes()
+        await self.accepts_at(here, ann)
         tv = await self.phone(TV, there)
         await self.hears(tv, "calling_be_hangup:no_answer")
         here.bus.received(encode([Raw(encode_message(Notice(ANN, there.cache.records.calls[room])))]))
@@ -254,17 +250,21 @@ class CutOffTests(SimulatedCase):
         tv.hangs_up(room)
         await self.pass_time(0.2)
         tv.goes()
-        tv = await self.phone(TV, here)
-        await self.hears(tv, "called")
-        tv.accepts()
-        await self.hears(ann, "call_success")
-        tv.goes()
+        await self.accepts_at(here, ann)
         tv = await self.phone(TV, there)
         here.wire.heal()
         for phone in (ann, tv):
             await self.hears(phone, "calling_be_hangup:hangup")
         await self.pass_time(1)
         self.assertEqual((2, 1), (len(ann.told), len(tv.told)))
+
+    async def accepts_at(self, node: SimulatedNode, caller: Phone) -> None:
+        """Have the television accept a call at a node, and leave."""
+        tv = await self.phone(TV, node)
+        await self.hears(tv, "called")
+        tv.accepts()
+        await self.hears(caller, "call_success")
+        tv.goes()
 
     async def accepted_in_vain(self, there: SimulatedNode) -> None:
         """A device accepts just when its node is cut off, and leaves; another one, there too, is faster. The store

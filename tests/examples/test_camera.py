@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Final
 
 from twisted.internet.task import deferLater
@@ -27,6 +25,7 @@ from tests.examples.programs import EXAMPLES, PATIENCE, Script, reactor
 from tests.integration.test_device_command import PHONE
 from tests.integration.test_device_media import SEEING, MediaCase
 from tests.support.daemon import Daemon
+from tests.support.processes import open_files
 from tests.support.shared_daemon import new_phone
 
 DOOR: Final = "13800138009"
@@ -117,10 +116,10 @@ class CameraTests(MediaCase):
         phone = self.device(self.phone, "--call", *self.door)
         await phone.shows(SEEING)
         self.assertGreater(time.monotonic() - called_at, 29 / 5)
-        await self.until(lambda: self.has_open(camera, film))
+        await self.until(lambda: str(film) in open_files(camera.pid))
         phone.interrupt()
         await camera.says("the call is over")
-        await self.until(lambda: not self.has_open(camera, film))
+        await self.until(lambda: str(film) not in open_files(camera.pid))
 
     async def test_no_camera(self) -> None:
         """Without a camera where one should be the call is ended, and the next one is tried."""
@@ -143,7 +142,7 @@ class CameraTests(MediaCase):
         self.daemon.kill()
         await self.daemon.start()
         await camera.says("the call is over")
-        await self.until(lambda: not self.has_open(camera, film))
+        await self.until(lambda: str(film) not in open_files(camera.pid))
         await phone.shows("media: the other side has hung up")
 
     async def test_a_new_start(self) -> None:
@@ -155,14 +154,6 @@ class CameraTests(MediaCase):
         await camera.has_ended
         await self.start()
         await phone.shows(f"(?s){SEEING}.*{SEEING}")
-
-    def has_open(self, camera: Script, file: Path) -> bool:
-        """True if a program has a file open."""
-        for descriptor in Path(f"/proc/{camera.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
-                if os.readlink(descriptor) == str(file):
-                    return True
-        return False
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something is so: a film is closed for a moment before it begins again, and soon after a call."""

@@ -83,15 +83,20 @@ def stopped(pid: int) -> Iterator[None]:
 @contextmanager
 def _unwritten(pid: int) -> Iterator[None]:
     """Hold the write lock of each SQLite database that a process has open until the block ends."""
-    opened = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # it was closed meanwhile
-            opened.add(os.readlink(descriptor))
     with ExitStack() as locks:
-        for path in sorted(name for name in opened if name.endswith(".db")):
+        for path in sorted(name for name in open_files(pid) if name.endswith(".db")):
             connection = locks.enter_context(closing(sqlite3.connect(path, timeout=10)))
             connection.execute("BEGIN IMMEDIATE")
         yield
+
+
+def open_files(pid: int) -> set[str]:
+    """The paths of the files that a process has open (proc_pid_fd(5))."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            found.add(os.readlink(descriptor))
+    return found
 
 
 def state_of(pid: int) -> str:

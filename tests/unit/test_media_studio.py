@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -20,6 +19,7 @@ from callnet_client.media.reception import Reception
 from callnet_client.media.recording import LISTEN_ALONE, SIZE, NoRecording, Recording
 from callnet_client.media.studio import HEIGHT, WIDTH, FileStudio, NoMedia, PatternStudio, PausingStudio, look_of
 from tests.browser.camera import FRAMES, Camera
+from tests.support.processes import open_files
 from tests.support.webm import pictures, pitch
 
 TV = DeviceAddress("13651884967", "tv")
@@ -31,15 +31,6 @@ async def frames_of(track: MediaStreamTrack | None, count: int) -> list[Any]:
     """The next frames of a track."""
     assert track is not None
     return [await track.recv() for _ in range(count)]
-
-
-def open_files() -> list[str]:
-    """The paths of the files that this process has open."""
-    found = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
-            found.append(os.readlink(descriptor))
-    return found
 
 
 class StudioCase(SynchronousTestCase):
@@ -156,7 +147,7 @@ class StudioTests(StudioCase):
         for pause in (0.0, 0.05):
             asyncio.run(story(pause))
             until = time.monotonic() + PATIENCE
-            while str(film) in open_files():
+            while str(film) in open_files(os.getpid()):
                 self.assertLess(time.monotonic(), until)
                 time.sleep(0.01)
 

@@ -323,8 +323,8 @@ class Calls:
             if call.is_incoming and call.state == "active":  # it has not heard that this device accepted
                 self._tell_accept(call)
                 self._stop_clock(call)
-                was_forgotten, call.is_forgotten = call.is_forgotten, False
-                if was_forgotten:
+                if call.is_forgotten:
+                    call.is_forgotten = False
                     self._note(call)
         elif self._call_waiting and present is not None and present.state == "active":
             for second in self._calls[1:]:
