@@ -147,8 +147,8 @@ class HangUp(_FrameEvent, frozen=True):
     """``device`` hangs up (§2.3). If it has heard of the call on a newer connection, it is told of the end there."""
 
     is_late: bool = False
-    """It was kept until the store was back. The session of the device is told when it is done: it goes on with the call
-    that the device holds."""
+    """It was kept until the store was back, or the call was known. The device is told: it may have been put in the call
+    since, and its session goes on with the call that it holds."""
 
 
 class Cancel(_DeviceEvent, frozen=True):

@@ -47,7 +47,8 @@ class Retries:
         self._decide = decide
         self.kept: Final[dict[Hashable, events.Event]] = {}
         """Keyed by the caller's key, or the event."""
-        self._orphans: dict[DeviceAddress, End] = {}
+        self._orphans: dict[DeviceAddress, End | None] = {}
+        """``None``: there is no need of it any more."""
         self._trying = False
         self._pauses: list[tuple[float, int, Deferred[None]]] = []
         """A heap of the end of each pause and its serial number."""
@@ -95,6 +96,13 @@ class Retries:
         """Stop retrying the event kept under ``key``; if a room is given, only one of this room."""
         if self.keeps(key, room):
             del self.kept[key]
+
+    def forget_end(self, device: DeviceAddress, room: RoomId) -> None:
+        """Stop retrying the hangup of a device that is in the call again."""
+        self.forget((events.HangUp, device), room)
+        orphan = self._orphans.get(device)
+        if isinstance(orphan, events.HangUp) and orphan.room == room:
+            self._orphans[device] = None
 
     def pause(self, seconds: float) -> Deferred[None]:
         """Fires after ``seconds``; fails with ``Unavailable`` if this is stopped before."""
@@ -157,8 +165,9 @@ class Retries:
         try:
             for pause in _ORPHAN_PAUSES:
                 await self.pause(pause)
+                end = self._orphans[device]
                 with suppress(Unavailable):
-                    if not isinstance(await self._decide(self._orphans[device]), NoSuchCall):
+                    if end is None or not isinstance(await self._decide(end), NoSuchCall):
                         break
         finally:
             del self._orphans[device]

@@ -362,7 +362,8 @@ class RoomManager:
         if self._devices.get(session.address) is not session:
             return None
         event = replace(event, generation=session.generation)
-        kept = replace(event, sent_at=self.now()) if isinstance(event, events.Cancel) else event
+        is_cancelled = isinstance(event, events.Cancel)
+        kept = replace(event, sent_at=self.now()) if is_cancelled else replace(event, is_late=True)
         return self._transactions.run(event, partial(self._ended, kept, then), partial(self._not_ended, kept, then))
 
     def resume(self, session: Session, room: RoomId, then: Then = nothing, sent_at: float = inf) -> Waits:
@@ -385,8 +386,6 @@ class RoomManager:
         then(reply)
 
     def _not_ended(self, event: End, then: Then, failure: Failure) -> None:
-        if isinstance(event, events.HangUp):
-            event = replace(event, is_late=True)
         self._retries.keep_failed(event, failure, (type(event), event.device))
         then(None)
 
@@ -421,6 +420,8 @@ class RoomManager:
             if not (was_in_doubt or isinstance(failure, InDoubt)):
                 raise
             reply = await self._repeat(event, key)
+        if isinstance(reply, Accepted):
+            self._retries.forget_end(session.address, room)
         return reply
 
     async def _repeat(self, event: Answer | events.Pulled, key: Hashable) -> Any:

@@ -215,6 +215,32 @@ class PullOutageTests(ExtendedCase):
         self.assertNotIn("calling_be_hangup:connection_lost", ann.told)
 
 
+class UnknownCallTests(ExtendedCase):
+    """The nodes of a call are apart when a device that has heard of it elsewhere asks for it."""
+
+    async def asks(self) -> tuple[Phone, Phone, str]:
+        """Ann, the pad, which was told that there is no such call and has given up, and the room."""
+        ann, _ = await self.two()
+        await self.cut_off(self.there)
+        ann, tv = [await self.phone(device, self.there, extended=True) for device in (ANN, TV)]
+        room = await self.talk(ann, tv)
+        pad = await self.phone(PAD, self.here, extended=True)
+        pad.says(type="pull", room_id=room, id="p")
+        await self.hears(pad, "calling_be_hangup:expired")
+        pad.hangs_up(room)
+        await self.let_back(self.there)
+        return ann, pad, room
+
+    async def test_taken_over(self) -> None:
+        """A device that takes the call over after all stays in it."""
+        ann, pad, room = await self.asks()
+        pad.says(type="pull", room_id=room, id="q")
+        await self.hears(pad, "call_success")
+        await self.pass_time(20.0)
+        for phone in (ann, pad):
+            self.assertNotIn("calling_be_hangup:hangup", phone.told)
+
+
 class WelcomeTests(ExtendedCase):
     """A device connects to a node that is apart, and does not know its calls."""
 

@@ -71,6 +71,29 @@ class UnknownCallsTests(SynchronousTestCase):
         self.retries.stop()
         self.assert_idle()
 
+    def test_taken_over_since(self) -> None:
+        """A device that is in the call again has not hung up; other ends of it are tried nevertheless."""
+        hangup, cancel = events.HangUp(BLUE, ANN), events.Cancel(ANN, TV.phone, 7, 3.0)
+        self.retries.keep(hangup, (events.HangUp, ANN))
+        self.retries.keep_orphan(hangup)
+        self.retries.forget_end(ANN, BLUE)
+        self.assertEqual([], self.wait(20))
+        self.assert_idle()
+        for end in (events.HangUp(RED, ANN), cancel, events.HangUp(BLUE, TV)):
+            self.retries.keep_orphan(end)
+            self.retries.forget_end(ANN, BLUE)
+            self.assertEqual([end] * 5, self.wait(20))
+
+    def test_after_one_taken_over(self) -> None:
+        """A device that hangs up once more is heard."""
+        for _ in range(2):
+            self.retries.keep_orphan(events.HangUp(BLUE, ANN))
+            self.retries.forget_end(ANN, BLUE)
+        self.retries.keep_orphan(events.HangUp(BLUE, ANN))
+        self.reply = None
+        self.assertEqual([events.HangUp(BLUE, ANN)], self.wait(20))
+        self.assert_idle()
+
     def test_cancelled(self) -> None:
         """A call may be cancelled, too."""
         cancel = events.Cancel(ANN, TV.phone, 7, 3.0)
